@@ -1,4 +1,4 @@
-// The dialogs that create, edit and rotate keys and teams.
+// The dialogs that create, edit and rotate keys, teams and users.
 
 import { busy, button, copy, field, segmented, select } from "../controls.js";
 import { openDialog, openFilled, toast } from "../dialogs.js";
@@ -115,16 +115,35 @@ function teamForm(team, models, done, close) {
   const alias = h("input", { value: before.team_alias ?? "", maxlength: "200", autocomplete: "off", required: true, autofocus: true });
   const { fields: shared, read } = holderFields(before, models);
   const fields = { ...shared, team_alias: field("Name", alias, { wide: true }) };
+  return groupForm(team, fields, {
+    create: "Create team",
+    names: [fields.team_alias],
+    more: ["Guards, tags, metadata", fields.cache_seconds, fields.guards, fields.tags, fields.metadata],
+    read: () => {
+      const found = read();
+      return found && { ...found, team_alias: alias.value.trim() };
+    },
+    save: (body) => (team ? api.updateTeam({ team_id: team.team_id, ...body }) : api.createTeam(body)),
+    done,
+    close,
+  });
+}
+
+/**
+ * The form of a team or user, whose keys share its limits; `group` is null for a new one. `names` are its own fields, and
+ * `more` is the summary and the fields that are folded. `read` returns its values, or nothing if one is invalid.
+ */
+function groupForm(group, fields, { create, names, more, read, save, done, close }) {
   const general = h("p", { class: "form-error", role: "alert" });
-  const submit = button(team ? "Save" : "Create team", null, { kind: "primary", type: "submit" });
+  const submit = button(group ? "Save" : create, null, { kind: "primary", type: "submit" });
 
   async function send() {
     general.textContent = "";
-    const shared = read();
-    if (!shared) return;
-    const body = changedValues({ ...shared, team_alias: alias.value.trim() }, team);
+    const values = read();
+    if (!values) return;
+    const body = changedValues(values, group);
     try {
-      if (!team || Object.keys(body).length) await (team ? api.updateTeam({ team_id: team.team_id, ...body }) : api.createTeam(body));
+      if (!group || Object.keys(body).length) await save(body);
       close(true);
       await done();
     } catch (error) {
@@ -132,10 +151,11 @@ function teamForm(team, models, done, close) {
     }
   }
 
+  const [summary, ...folded] = more;
   return h(
     "form",
     { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, send)) } },
-    fields.team_alias,
+    names,
     fields.models,
     fields.patterns,
     fields.max_budget,
@@ -143,8 +163,8 @@ function teamForm(team, models, done, close) {
     fields.rpm_limit,
     fields.tpm_limit,
     fields.max_parallel_requests,
-    budgetFields(fields, team),
-    h("details", { class: "wide more-fields" }, h("summary", {}, "Guards, tags, metadata"), h("div", { class: "form" }, fields.cache_seconds, fields.guards, fields.tags, fields.metadata)),
+    budgetFields(fields, group),
+    h("details", { class: "wide more-fields" }, h("summary", {}, summary), h("div", { class: "form" }, folded)),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );
@@ -172,42 +192,20 @@ function userForm(user, models, done, close) {
     user_alias: field("Name", alias),
     user_email: field("E-mail", email),
   };
-  const general = h("p", { class: "form-error", role: "alert" });
-  const submit = button(user ? "Save" : "Create user", null, { kind: "primary", type: "submit" });
-
-  async function send() {
-    general.textContent = "";
-    const shared = read();
-    if (!shared) return;
-    const { cache_seconds, guards, tags, ...limits } = shared;
-    const body = changedValues({ ...limits, user_alias: alias.value.trim() || null, user_email: email.value.trim() || null }, user);
-    try {
-      if (!user || Object.keys(body).length) await (user ? api.updateUser({ user_id: user.user_id, ...body }) : api.createUser({ user_id: id.value.trim(), ...body }));
-      close(true);
-      await done();
-    } catch (error) {
-      showError(error, fields, general);
-    }
-  }
-
-  return h(
-    "form",
-    { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, send)) } },
-    fields.user_id,
-    fields.user_alias,
-    fields.user_email,
-    fields.models,
-    fields.patterns,
-    fields.max_budget,
-    fields.budget_duration,
-    fields.rpm_limit,
-    fields.tpm_limit,
-    fields.max_parallel_requests,
-    budgetFields(fields, user),
-    h("details", { class: "wide more-fields" }, h("summary", {}, "Metadata"), h("div", { class: "form" }, fields.metadata)),
-    general,
-    h("div", { class: "actions" }, button("Cancel", () => close()), submit),
-  );
+  return groupForm(user, fields, {
+    create: "Create user",
+    names: [fields.user_id, fields.user_alias, fields.user_email],
+    more: ["Metadata", fields.metadata],
+    read: () => {
+      const found = read();
+      if (!found) return found;
+      const { cache_seconds, guards, tags, ...limits } = found;
+      return { ...limits, user_alias: alias.value.trim() || null, user_email: email.value.trim() || null };
+    },
+    save: (body) => (user ? api.updateUser({ user_id: user.user_id, ...body }) : api.createUser({ user_id: id.value.trim(), ...body })),
+    done,
+    close,
+  });
 }
 
 export async function rotate(key, { choices, done }) {
