@@ -6,14 +6,15 @@ A ladder has, for a virtual model, the models that serve in its place once a sha
     auto-chat      serves ─────────────────── auto-chat-mini serves ──────── auto-nano serves ─── 402
 
 The share that counts is the highest one among the budgets that the request is charged to: those of the key, of its
-team, and of the model. A key's own ladder wins over its team's, and that over the route's. A step whose model the key
+team and its user, and of the model. A key's own ladder wins over its team's, that over its user's, and that over the
+route's. A step whose model the key
 may not use, or that does not exist, is skipped. A ladder is not followed further at the model that it leads to.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from vibe_router.access.keys import Caller, Limits
+from vibe_router.access.keys import Caller, Limits, ledger_parts
 from vibe_router.access.ledger import Ledger, roll_period
 from vibe_router.core.models import LadderStep, VirtualModel
 from vibe_router.core.patterns import by_precedence, matches
@@ -39,8 +40,8 @@ class BudgetLadder:
 
     @property
     def owner(self) -> str:
-        """The owner of the budget: key or team."""
-        return self.ledger_id.partition("#")[0]
+        """The owner of the budget: key, team or user."""
+        return ledger_parts(self.ledger_id)[0]
 
     def header(self) -> str:
         """Return the value of the header `x-vibe-budget-ladder`."""
@@ -56,7 +57,7 @@ class BudgetLadder:
 
 @dataclass(frozen=True, slots=True)
 class SoftBudget:
-    """A soft budget that is spent: its owner (key or team), the budget, and what is spent, in nano-dollars."""
+    """A soft budget that is spent: its owner (key, team or user), the budget, and what is spent, in nano-dollars."""
 
     ledger_id: str
     budget: int
@@ -64,8 +65,8 @@ class SoftBudget:
 
     @property
     def owner(self) -> str:
-        """The owner of the budget: key or team."""
-        return self.ledger_id.partition("#")[0]
+        """The owner of the budget: key, team or user."""
+        return ledger_parts(self.ledger_id)[0]
 
     def header(self) -> str:
         """Return its part of the header `x-vibe-soft-budget`, in dollars."""

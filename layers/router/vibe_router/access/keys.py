@@ -25,6 +25,7 @@ __all__ = [
     "ModelBudget",
     "Team",
     "duration_seconds",
+    "ledger_parts",
     "matches_any",
     "model_denied",
     "model_ledger_id",
@@ -292,6 +293,13 @@ def user_ledger_id(user_id: str) -> str:
 def model_ledger_id(holder: Holder, model: str) -> str:
     """Return the id of the ledger of the holder's budget for `model`, a name or pattern of Limits.models."""
     return f"{holder.ledger_id}#{model}"
+
+
+def ledger_parts(ledger_id: str) -> tuple[str, str, str]:
+    """Return whose a ledger is (key, team, user), the holder's id, and the model that it is for, "" without one."""
+    owner, _, rest = ledger_id.partition("#")
+    holder_id, _, model = rest.partition("#")
+    return owner, holder_id, model
 
 
 def duration_seconds(text: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from vibe_router.access.authentication import TokenLookup, authenticate, authenticate_master
 from vibe_router.access.guessing import SOURCE_ADDRESS, GuessThrottle
-from vibe_router.access.keys import Caller, Limits, model_denied
+from vibe_router.access.keys import Caller, Limits, ledger_parts, model_denied
 from vibe_router.access.ledger import Ledger, Limit, ReservationRequest, rate_limit_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, bad_request, misconfigured, switched_off, unavailable, unknown_model
@@ -180,8 +180,7 @@ class Admission:
 
 def _limit_error(error: LimitReachedError, estimate: ReservationRequest, now: float) -> ApiError:
     denial = error.denial
-    owner, _, of_model = error.ledger_id.partition("#")
-    of_model = of_model.partition("#")[2]
+    owner, _, of_model = ledger_parts(error.ledger_id)
     whose = {"key": "this API key"}.get(owner, f"the {owner} that this API key belongs to")
     whose += f" for {of_model}" if of_model else ""
     if denial.limit is Limit.BUDGET:

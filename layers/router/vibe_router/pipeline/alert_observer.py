@@ -7,7 +7,7 @@ has read or written, and the quotas that its answers report. So a request costs 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from vibe_router.access.keys import Caller
+from vibe_router.access.keys import Caller, ledger_parts
 from vibe_router.access.ledger import Ledger
 from vibe_router.alerts.alert import Alert
 from vibe_router.alerts.rules import (
@@ -100,8 +100,7 @@ def alerts_of(
 
 def ledger_name(caller: Caller, ledger_id: str) -> str:
     """Return the name for people of a ledger of `caller`: an alias, else the id; never a key."""
-    owner, _, rest = ledger_id.partition("#")
-    holder_id, _, model = rest.partition("#")
+    owner, holder_id, model = ledger_parts(ledger_id)
     holder = {"team": caller.team, "user": caller.user}.get(owner)
     of_key = (caller.key.alias if caller.key else None) or holder_id[:_SHOWN_ID]
     name = (holder.alias or holder.id) if holder else of_key
@@ -113,7 +112,7 @@ def _of_budgets(
 ) -> Iterator[Alert]:
     limited = {each: limits for each, limits in request.ledgers.items() if limits.max_budget or limits.soft_budget}
     for ledger_id, ledger in (ledgers.last_seen(limited) if limited else {}).items():
-        owner, name, limits = ledger_id.partition("#")[0], ledger_name(caller, ledger_id), limited[ledger_id]
+        owner, name, limits = ledger_parts(ledger_id)[0], ledger_name(caller, ledger_id), limited[ledger_id]
         if alert := budget_alert(owner, ledger_id, name, ledger, limits, policy.budget, now):
             yield alert
         if alert := soft_budget_alert(owner, ledger_id, name, ledger, limits, now):

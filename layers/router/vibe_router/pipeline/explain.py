@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vibe_router.access.budgets import BudgetLadder, SoftBudget
-from vibe_router.access.keys import Caller, require_active
+from vibe_router.access.keys import Caller, ledger_parts, require_active
 from vibe_router.access.ledger import Denial, Ledger, Limit, ReservationRequest, plan_reservation
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
@@ -125,8 +125,7 @@ def admission(
     for ledger_id, limits in caller.ledgers_for(model.name).items():
         decided = plan_reservation(ledgers.get(ledger_id) or Ledger(exists=False), limits, wanted, "explained", now)
         if isinstance(decided, Denial):
-            whose, _, of_model = ledger_id.partition("#")
-            of_model = of_model.partition("#")[2]
+            whose, _, of_model = ledger_parts(ledger_id)
             whose += f" for {of_model}" if of_model else ""
             code = BUDGET_EXCEEDED if decided.limit is Limit.BUDGET else "rate_limit_exceeded"
             return {"admitted": False, "code": code, "why": _limited(whose, decided), **estimated}
